@@ -125,7 +125,7 @@ def _commits(records: Iterable[RunRecord]) -> Counter[Markup]:
 def commit(attempt: Attempt) -> Markup:
     """The commit of an attempt, as a link where its repository has an address."""
     if not attempt.git_commit:
-        return Markup("not from a git checkout")
+        return Markup("commit not known")
     name = attempt.git_commit[:_HASH]
     if attempt.git_remote:
         name = Markup("[{}]({}/commit/{})").format(name, attempt.git_remote, attempt.git_commit)

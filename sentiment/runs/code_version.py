@@ -44,8 +44,8 @@ class CodeVersion(Record):
 
     `training_files` are those of them that can change what a run computes: what training imports, and data beside it.
 
-    `git_dirty` says whether they differed from the commit; both are None outside of a git checkout. `git_remote` is the
-    address of the repository in a browser, if it has one.
+    `git_dirty` says whether they differed from the commit; both are None outside of a git checkout, or without git.
+    `git_remote` is the address of the repository in a browser, if it has one.
     """
 
     git_commit: str | None
@@ -224,7 +224,8 @@ def _contents(*packages: str) -> dict[str, bytes]:
 
 def _git(*arguments: str) -> str:
     """The output of a git command in the checkout; empty if there is no git or no checkout, or the command fails."""
-    command = ["git", "-C", str(ROOT), *arguments]
+    # Also if it belongs to another user, as in a container: its code is running already.
+    command = ["git", "-c", "safe.directory=*", "-C", str(ROOT), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - fixed
     except (OSError, subprocess.SubprocessError):

@@ -18,7 +18,7 @@ from tests.invented import attempt
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"git_commit": None}, "not from a git checkout"),
+        ({"git_commit": None}, "commit not known"),
         ({"git_commit": "c" * 40, "git_remote": None}, f"commit {'c' * 12}"),
         (
             {"git_commit": "c" * 40, "git_remote": "https://host.org/a/b", "git_dirty": True},

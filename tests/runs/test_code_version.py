@@ -185,6 +185,16 @@ def _commit_all(folder: Path) -> None:
     running_code.cache_clear()
 
 
+def test_checkout_that_belongs_to_somebody_else_has_its_commit(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, or on a Windows drive under WSL, where git refuses it."""
+    _commit_all(program)
+    commit = running_code().git_commit
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    running_code.cache_clear()
+    assert commit
+    assert running_code().git_commit == commit
+
+
 def test_repository_around_an_installed_program_is_somebody_elses(program: Path) -> None:
     _commit_all(program.parent)
     assert running_code().git_commit is None
