@@ -1,5 +1,6 @@
 """Shared by all commands: error messages, exit codes, common options and what they mean."""
 
+import codecs
 import io
 import os
 import shlex
@@ -158,7 +159,7 @@ class ErrorReportingGroup(TyperGroup):
                 setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # replace characters that the terminal's encoding lacks
-                stream.reconfigure(errors="replace")
+                stream.reconfigure(errors=_replace_in_ascii.__name__)
         try:
             _check_encoding(ctx.args)
             return super().invoke(ctx)
@@ -190,6 +191,19 @@ class ErrorReportingGroup(TyperGroup):
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
         echo(message, err=True)
         raise typer.Exit(code)
+
+
+_IN_ASCII = {"\u2212": "-", "\u2013": "-"}  # without its minus sign a difference would be another one
+
+
+def _replace_in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Stands in for a character that the terminal's encoding lacks; returns also where to go on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return _IN_ASCII.get(error.object[error.start], "?"), error.start + 1
+
+
+codecs.register_error(_replace_in_ascii.__name__, _replace_in_ascii)
 
 
 def _check_encoding(words: Iterable[str]) -> None:

@@ -51,10 +51,10 @@ def test_commands_print_no_steering_marks(trained_with_attention: RunDir, tmp_pa
 @pytest.mark.slow
 def test_terminal_without_the_letters_gets_others_and_no_traceback(trained: RunDir) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    command = [sys.executable, "-m", "sentiment", "predict", str(trained.path), "café 👍"]
+    command = [sys.executable, "-m", "sentiment", "predict", str(trained.path), "café 👍 \u22121.5 2\u20133"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[1])
     assert done.returncode == 0, done.stderr
-    assert "caf? ?" in done.stdout
+    assert "caf? ? -1.5 2-3" in done.stdout
 
 
 @pytest.mark.slow
