@@ -257,7 +257,7 @@ class GridJobs:
             return True
         dependencies = self._dependencies(task.folder)
         jobs = [self.job(task), *(self.job(GridTask(dependency, 0)) for dependency in dependencies)]
-        if any(job and (job.never_starts or job.too_large) for job in jobs):
+        if any(job and (job.never_starts or job.not_allowed) for job in jobs):
             return False
         if any(map(_has_failed_by_itself, dependencies)):
             return False
@@ -277,7 +277,7 @@ class GridJobs:
                 return end
             if job and (job.state != CANCELLED or job.never_satisfied):
                 return RunState(FAILED, f"its dependency ({folder.submission.after}) did not succeed")
-        if job and job.too_large:
+        if job and job.not_allowed:
             request = folder.submission.resources.describe()
             return RunState(
                 FAILED,
@@ -383,11 +383,11 @@ class GridJobs:
             if end and end.state == CANCELLED:
                 return RunState(CANCELLED, f"its {kind} job was cancelled")
             if end:
-                return RunState(FAILED, f"its {kind} job ended with {end.state}: {end.reason}")
+                return RunState(FAILED, f"its {kind} job {end.state}: {end.reason}")
         return None
 
     def _dependencies(self, folder: SubmissionDir) -> list[SubmissionDir]:
-        _, *ids = (folder.submission.after or "").split(":")
+        ids = folder.submission.dependencies
         return [earlier for earlier in self.submissions if earlier.receipt and earlier.job_id in ids]
 
 
@@ -497,7 +497,24 @@ def _join(submissions: Sequence[SubmissionDir], asked: QueueAnswer, *, is_locked
         if not asked.error and is_asked_for and _may_live(folder):
             numbers = [None] if folder.submission.job_kind.final else range(len(folder.submission.tasks))
             others += [Job(name, folder.job_id, number, UNKNOWN) for number in numbers]
-    return GridJobs(submissions, [*asked.queue, *others], asked.error)
+    return GridJobs(submissions, _without_hope(submissions, [*asked.queue, *others]), asked.error)
+
+
+def _without_hope(submissions: Sequence[SubmissionDir], queue: Sequence[Job]) -> list[Job]:
+    """The queue, in which a job whose preparation job never starts is like one whose preparation job has failed.
+
+    To Slurm it is a job like others that wait for one that is pending.
+    """
+    never_starting = {job.job_id for job in queue if job.never_starts}
+    hopeless = {
+        folder.name
+        for folder in submissions
+        if not folder.submission.job_kind.final and not never_starting.isdisjoint(folder.submission.dependencies)
+    }
+    return [
+        job.when_never_satisfied() if job.name in hopeless and job.active and job.depends_on_others else job
+        for job in queue
+    ]
 
 
 def _may_live(folder: SubmissionDir) -> bool:

@@ -56,6 +56,12 @@ class Submission(Assignment, extra="forbid"):
         return JOB_KINDS[self.kind]
 
     @property
+    def dependencies(self) -> list[str]:
+        """The ids of the jobs that it depends on."""
+        _, *ids = (self.after or "").split(":")
+        return ids
+
+    @property
     def goal(self) -> str:
         """How far its runs are trained, if not to their end, as a part of a line."""
         return f", to epoch {self.epochs}" if self.epochs else ""

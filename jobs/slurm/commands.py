@@ -17,8 +17,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Timer
+from typing import Self
 
 from jobs.slurm.resources import Limits
 from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
@@ -49,8 +50,10 @@ ENDED = {
 # The reason for which a pending job never starts because of the jobs that it depends on.
 _NEVER_SATISFIED = "DependencyNeverSatisfied"
 # Reasons for which a job never starts as it was requested, whatever becomes of other jobs; Slurm may end it as FAILED.
-_TOO_LARGE = re.compile(
-    r"PartitionTimeLimit|PartitionNodeLimit|BadConstraints|MaxMemPerLimit|(QOS|Assoc)Max\w+Per(Job|Node)(Limit)?"
+# PartitionConfig and "not permitted" mean that the partition is closed to the job's account, QOS or user.
+_NOT_ALLOWED = re.compile(
+    r"PartitionTimeLimit|PartitionNodeLimit|PartitionConfig|Job's \w+ not permitted to use this partition.*"
+    r"|BadConstraints|MaxMemPerLimit|QOSMin\w+|(QOS|Assoc)Max\w+Per(Job|Node)(Limit)?"
 )
 
 # A job that is pending for one of these reasons starts only when it is released: a node's prolog failed, the job was
@@ -88,7 +91,7 @@ class Job:
 
     @property
     def never_starts(self) -> bool:
-        return self.state == "PENDING" and (self.too_large or self.never_satisfied)
+        return self.state == "PENDING" and (self.not_allowed or self.never_satisfied)
 
     @property
     def never_satisfied(self) -> bool:
@@ -96,9 +99,9 @@ class Job:
         return self.reason == _NEVER_SATISFIED
 
     @property
-    def too_large(self) -> bool:
-        """Whether the job requests more than the site ever gives to one job, and is pending or FAILED for that."""
-        return self.state in ("PENDING", "FAILED") and _TOO_LARGE.fullmatch(self.reason) is not None
+    def not_allowed(self) -> bool:
+        """Whether the site never starts such a job where it was submitted, and it is pending or FAILED for that."""
+        return self.state in ("PENDING", "FAILED") and _NOT_ALLOWED.fullmatch(self.reason) is not None
 
     @property
     def held(self) -> bool:
@@ -108,6 +111,10 @@ class Job:
     def depends_on_others(self) -> bool:
         """Whether the job is, or was when it ended, pending because of a dependency, which may have failed."""
         return "Dependency" in self.reason
+
+    def when_never_satisfied(self) -> Self:
+        """The job as Slurm shows it when a job that it depends on has failed."""
+        return replace(self, reason=_NEVER_SATISFIED)
 
     @property
     def why(self) -> str:

@@ -14,7 +14,7 @@ from jobs.slurm.resources import Lacked, Limits, Resources, sufficient
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import SlurmError, UnansweredError
 from sentiment.runs.run_dir import Results
-from tests.commands import invoke, refused, succeed
+from tests.commands import refused, succeed
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import write_yaml
 
@@ -112,12 +112,33 @@ def test_refused_request_is_the_failure_of_its_own_run(slurm: FakeSlurm) -> None
     assert slurm.tasks == {failed: 1, lacking: 1}
 
 
-def test_job_that_requests_more_than_its_partition_allows_is_replaced(slurm: FakeSlurm) -> None:
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "PartitionTimeLimit",
+        "PartitionConfig",
+        "Job's account not permitted to use this partition (gpu allows bio not physics)",
+        "QOSMaxGRESPerJob",
+        "QOSMinGRES",
+    ],
+)
+def test_job_that_the_site_never_starts_is_replaced(slurm: FakeSlurm, reason: str) -> None:
     slurm.submit({"seed": [1]})
-    slurm.change("@PENDING@None@", "@PENDING@PartitionTimeLimit@")
-    assert invoke("status", "some", "--results", slurm.results.root).exit_code == 1
-    assert slurm.call("rerun", "some")[0] == 0
+    slurm.change("@PENDING@None@", f"@PENDING@{reason}@")
+    assert reason in slurm.told(1, "status", "some")
+    slurm.told(0, "rerun", "some")
     assert list(slurm.tasks.values()) == [1]
+
+
+def test_runs_whose_preparation_the_site_never_starts_do_not_wait_for_it(slurm: FakeSlurm) -> None:
+    grid = slurm.submit({"seed": [1, 2]})
+    data, training, _ = read_submissions(slurm.results)
+    assert (data.submission.kind, training.submission.after) == ("data", f"afterok:{data.job_id}")
+    slurm.change(f"@{data.job_id}@0@PENDING@None@", f"@{data.job_id}@0@PENDING@QOSMinGRES@")
+    slurm.change("@PENDING@None@", "@PENDING@Dependency@")
+    assert "its data job FAILED: QOSMinGRES: Slurm never starts job" in slurm.told(1, "status", "some")
+    slurm.told(0, "submit", grid)
+    assert list(slurm.tasks.values()) == [1, 1]
 
 
 def test_job_that_squeue_lacks_is_asked_for_by_its_id(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,12 +182,12 @@ def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) 
 
     assert reason() == "its dependency (afterok:6) did not succeed"
     jobs.append(queued(data, 0, "None", "PREEMPTED"))
-    assert reason() == "its data job ended with PREEMPTED: task 6_0 ended without recording how"
+    assert reason() == "its data job PREEMPTED: task 6_0 ended without recording how"
     jobs.pop()
     (data.logs / "6_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=6.batch.\n")
-    assert reason().startswith("its data job ended with OUT_OF_MEMORY: Detected 1 oom_kill event")
+    assert reason().startswith("its data job OUT_OF_MEMORY: Detected 1 oom_kill event")
     write_atomically(data.failure_file(0), sealed(a_failure()))
-    assert reason() == "its data job ended with FAILED: DivergedError: the loss is nan"
+    assert reason() == "its data job FAILED: DivergedError: the loss is nan"
 
 
 @pytest.mark.parametrize("is_forgotten", [False, True])

@@ -106,7 +106,7 @@ def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: St
     stage.results.encoder_caches.touch()  # where a folder should be made
     stage.submit()
     stage.wait_for_states("FAILED")
-    assert stage.rows()[0].reason.startswith("its cache job ended with FAILED: ")
+    assert stage.rows()[0].reason.startswith("its cache job FAILED: ")
     assert str(stage.folder) not in stage.cluster.run("squeue", "-h", "-t", "running", "-o", "%Z").stdout
 
 
