@@ -1,6 +1,7 @@
 """Schema of `configs/cluster.yaml`, the resources that each kind of job gets from it, and how requests grow."""
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -34,7 +35,9 @@ class Resources(Section):
     """Resources of each task of a job; None is the site's default.
 
     Attributes:
-        partition: one partition, or several separated by commas.
+        partition: one partition, or several separated by commas. If `defaults` has none, that of SBATCH_PARTITION in
+            the shell of the command that submits.
+        account: if `defaults` has none, that of SBATCH_ACCOUNT, likewise.
         time_minutes: time limit of a task. A run that needs longer saves a checkpoint, is requeued and resumes.
         memory_gb: main memory of a task.
         gpu_type: as the site names it, such as `a100`, or `1g.10gb` for a slice of one.
@@ -156,17 +159,27 @@ class ClusterFile(Section):
         return sections
 
 
+# Variables that users set once for all their jobs, as many sites advise, and the fields that they stand for. Slurm's
+# commands do not see them (`jobs.slurm.commands`): sbatch would prefer them to the cluster file.
+_OF_SHELL = {"account": "SBATCH_ACCOUNT", "partition": "SBATCH_PARTITION"}
+
+
 def read_cluster(path: Path) -> ClusterFile:
-    """Read a cluster file.
+    """Read a cluster file; `defaults` has the account and the partition of the user's shell if it names none.
 
     Raises:
         ConfigError: lists all mistakes in the file.
     """
     values = read_yaml(path)
     try:
-        return ClusterFile.model_validate(values)
+        file = ClusterFile.model_validate(values)
     except ValidationError as error:
         raise ConfigError(describe_mistakes(error, ClusterFile, str(path))) from None
+    of_shell = {name: os.environ[variable] for name, variable in _OF_SHELL.items() if os.environ.get(variable)}
+    if of_shell:
+        given = file.defaults.model_dump(exclude_unset=True)
+        file = file.model_copy(update={"defaults": Resources(**(of_shell | given))})
+    return file
 
 
 class Limits(NamedTuple):

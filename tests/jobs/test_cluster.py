@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 
 from jobs.job_kinds import KindName
-from jobs.slurm.resources import read_cluster
+from jobs.slurm.resources import ClusterFile, read_cluster
 from tests.jobs.grid_files import GRIDS, refusal, write_yaml
+
+
+@pytest.fixture(autouse=True)
+def _shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SBATCH_ACCOUNT", "SBATCH_PARTITION"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_shipped_file_names_nothing_that_only_one_site_has_and_asks_for_no_gpu_to_write_a_report() -> None:
@@ -53,6 +59,28 @@ def test_section_is_laid_over_what_its_kind_of_job_needs_by_itself(
 ) -> None:
     resources = read_cluster(write_yaml(tmp_path / "cluster.yaml", values)).resources("rnn", kind)
     assert {name: getattr(resources, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("defaults", "expected"),
+    [
+        ({"cpus": 3}, ("bio", "cpu")),
+        ({"account": "physics", "partition": "gpu"}, ("physics", "gpu")),
+        ({"account": None}, (None, "cpu")),
+    ],
+    ids=str,
+)
+def test_account_and_partition_of_the_users_shell_count_where_the_file_names_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defaults: dict[str, Any], expected: tuple[str | None, str]
+) -> None:
+    """Also for the final job's own submissions, on a node where the shell's variables are not set."""
+    monkeypatch.setenv("SBATCH_ACCOUNT", "bio")
+    monkeypatch.setenv("SBATCH_PARTITION", "cpu")
+    file = read_cluster(write_yaml(tmp_path / "cluster.yaml", {"defaults": defaults}))
+    monkeypatch.delenv("SBATCH_ACCOUNT")
+    monkeypatch.delenv("SBATCH_PARTITION")
+    resources = ClusterFile.model_validate(file.as_given()).resources("rnn")
+    assert (resources.account, resources.partition) == expected
 
 
 @pytest.mark.parametrize(
