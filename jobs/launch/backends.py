@@ -140,7 +140,8 @@ def _describe(grid: LockedGrid, launched: Launched) -> Iterator[str]:
     for job, error in launched.refused:
         if job.job_kind.final:
             yield f"the final job, which decides what comes next, is missing: {error}"
-            yield f"`{grid.results.command('report')}` builds the report on this machine"
+            again = grid.results.command("rerun", grid.plan.name)
+            yield f"`{again}` submits it; `{grid.results.command('report')}` only builds the report, on this machine"
         else:
             run_ids = " ".join(run_id for task in job.tasks for run_id in task)
             yield f"not submitted, because Slurm refused {job.resources.describe()}: {run_ids}: {error}"

@@ -162,6 +162,20 @@ def test_one_refusal_does_not_end_the_tries_and_a_hundred_do(slurm: FakeSlurm, m
     assert take_next_step(ending, print) is None
 
 
+def test_final_job_stays_until_there_is_room_for_the_one_that_follows_it(slurm: FakeSlurm) -> None:
+    """Else nobody would retry the runs that it has just submitted, rank their rung, or write the report."""
+    ending = _ended(slurm)
+    slurm.fail("sbatch", f'grep -q array= "$file" || {{ {FULL}; }}')
+    for _ in range(2):
+        assert take_next_step(ending, print) is Outcome.RETRY_LATER
+    slurm.heal()
+    assert take_next_step(ending, print) is Outcome.COMPLETED
+    assert slurm.tasks == {slurm.runs[0].path.name: 1}
+    following = read_submissions(slurm.results)[-1]
+    assert following.submission.job_kind.final
+    assert following.receipt
+
+
 def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
     results.write_grid(PLAN)
     results.write_grid(PLAN.model_copy(update={"name": "other", "runs": []}))
