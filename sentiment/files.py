@@ -33,6 +33,9 @@ from typing import Any, BinaryIO, cast
 
 from sentiment.errors import DataError, MissingFileError, UsageError
 
+# What file systems without hard links answer, such as FAT or a folder that a virtual machine shares.
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
 WriteFile = Callable[[Path, Callable[[BinaryIO], object]], None]  # as `write_atomically`
 
 
@@ -70,8 +73,10 @@ def write_once(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.link(temporary, path)
     except FileExistsError:
         pass
-    except OSError:  # a file system without hard links, such as FAT, which only one host uses
-        if not path.exists():
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if not path.exists():  # only one host writes to such a file system
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

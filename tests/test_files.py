@@ -128,6 +128,14 @@ def test_folder_that_a_broken_disk_cannot_sync_is_an_error(tmp_path: Path, monke
         sync_folder(tmp_path)
 
 
+def test_link_that_a_broken_disk_refuses_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renaming instead could replace what another host wrote first."""
+    monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.EIO, os.strerror(errno.EIO))))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        write_once(tmp_path / "ranking", lambda file: file.write(b"first"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_json_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "value.json", {"a": float("nan")})

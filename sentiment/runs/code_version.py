@@ -225,7 +225,7 @@ def _contents(*packages: str) -> dict[str, bytes]:
 def _git(*arguments: str) -> str:
     """The output of a git command in the checkout; empty if there is no git or no checkout, or the command fails."""
     # Also if it belongs to another user, as in a container: its code is running already.
-    command = ["git", "-c", "safe.directory=*", "-C", str(ROOT), *arguments]
+    command = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - fixed
     except (OSError, subprocess.SubprocessError):
