@@ -66,27 +66,30 @@ class PackedMatrix:
 def suits_onednn(dtype: torch.dtype) -> bool:
     """Whether to multiply by oneDNN with a matrix in its own layout.
 
-    It multiplies bfloat16 in any case, and would otherwise change the layout at each product. For float32, MKL takes up
-    to twice as long on AMD processors. The libraries round differently, so the choice depends on the CPU vendor and not
-    on a benchmark.
+    Where it can multiply bfloat16 it does so in any case, and would otherwise change the layout at each product. For
+    float32, MKL takes up to twice as long on AMD processors. The libraries round differently, so the choice depends on
+    the CPU and not on a benchmark.
     """
     if dtype == torch.bfloat16:
-        return has_onednn()
+        return has_onednn(dtype)
     try:
         is_amd = "AuthenticAMD" in _CPU_INFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return is_amd and torch.backends.mkl.is_available() and has_onednn()  # type: ignore[no-untyped-call]
+    return is_amd and torch.backends.mkl.is_available() and has_onednn(dtype)  # type: ignore[no-untyped-call]
 
 
-def has_onednn() -> bool:
-    """Whether torch has oneDNN's private operators and they compute correct results."""
-    rows, matrix, bias = (torch.linspace(-1, 1, 6 * n).view(-1, 6) for n in (4, 6, 1))
+def has_onednn(dtype: torch.dtype) -> bool:
+    """Whether torch has oneDNN's private operators and they compute correct results.
+
+    They multiply bfloat16 only on processors with some of the instructions of AVX-512.
+    """
+    rows, matrix, bias = (torch.linspace(-1, 1, 6 * n, dtype=dtype).view(-1, 6) for n in (4, 6, 1))
     try:
         product = _multiply(rows, _pack(matrix.t()), bias[0])
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return torch.allclose(product, rows @ matrix.t() + bias[0], atol=1e-4)
+    return torch.allclose(product, rows @ matrix.t() + bias[0], atol=16 * torch.finfo(dtype).eps)
 
 
 def _pack(matrix: Tensor) -> Tensor:

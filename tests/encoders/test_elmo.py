@@ -5,8 +5,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sentiment.encoders import elmo as elmo_module
 from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer
-from tests.encoders.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
+from tests.encoders.tweets import (
+    Layers,
+    Model,
+    Tweets,
+    batches,
+    largest_difference,
+    of_tweet,
+    random_tweets,
+    running_on,
+)
 
 
 @pytest.fixture(scope="module", params=["zero", "warm"])
@@ -62,3 +72,19 @@ def test_warm_state_is_what_the_fixed_text_leaves_and_no_state_is_used_up(tiny: 
     assert_same(found, {"top": after})
     assert not torch.allclose(found["top"], cold["top"], atol=1e-3)
     assert torch.equal(found["top"], warm.encode([tweet], ["top"])["top"])
+
+
+def test_bf16_works_on_a_processor_whose_onednn_multiplies_float32_alone(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pack(matrix: torch.Tensor) -> torch.Tensor:
+        if matrix.dtype != torch.float32:
+            raise RuntimeError("mkldnn_reorder_linear_weight: bf16 path needs the cpu support")
+        return pack_as_here(matrix)
+
+    pack_as_here = elmo_module._pack
+    monkeypatch.setattr(elmo_module, "_pack", pack)
+    monkeypatch.setattr(elmo_module, "suits_onednn", elmo_module.suits_onednn.__wrapped__)
+    tweets = random_tweets(8)
+    exact, rough = (tiny.elmo(precision=precision).encode(tweets, LAYERS) for precision in ("fp32", "bf16"))
+    assert 0 < largest_difference(rough, exact) < 0.03

@@ -22,7 +22,7 @@ SHARED_FIXTURES = Path(__file__).parents[3] / "shared" / "elmo_fixtures"
 
 HAS_ALLENNLP = find_spec("allennlp") is not None
 needs_allennlp = pytest.mark.skipif(not HAS_ALLENNLP, reason="allennlp, the reference, is not installed")
-LIBRARIES = ["torch", "onednn"] if has_onednn() else ["torch"]
+LIBRARIES = ["torch", "onednn"] if has_onednn(torch.float32) else ["torch"]
 
 
 def _published(cells: int, vector: int, highways: int) -> ElmoOptions:
