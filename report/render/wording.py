@@ -23,7 +23,7 @@ _COUNTED = frozenset({"model.hidden_size", "model.layers", "data.train_rows"})
 def read_texts(name: str) -> dict[str, Any]:
     """The texts in a YAML file beside the templates."""
     path = Path(__file__).parent / "templates" / f"{name}.yaml"
-    texts: dict[str, Any] = YAML(typ="safe").load(path)
+    texts: dict[str, Any] = YAML(typ="safe", pure=True).load(path)
     return texts
 
 
